@@ -72,7 +72,7 @@ public:
     to[2] = missing;
     return to + 3;
   }
-  // What is near at hand for the steps that are forecast at once, (2) or with a season (2 + K).
+  // The last values, references for the steps that are forecast at once: (2), or with a season (2 + K).
   template <class T> void references(const SeriesScale &own, T *to) const {
     const double now = values[count - 1];
     to[0] = T(float(own.scaled(now)));

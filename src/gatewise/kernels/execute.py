@@ -11,12 +11,11 @@ from gatewise.kernels.choice import FASTEST, Choice
 from gatewise.kernels.dispatch import check_backend_name, choose
 from gatewise.kernels.gradient import run_differentiable
 from gatewise.kernels.observers import COMPILED
-from gatewise.kernels.plain import plain
+from gatewise.kernels.plain import PLAIN_TYPES, plain
 from gatewise.kernels.tracing import is_jit_traced, is_traced
 from gatewise.kernels.weight_drop import dropped, followed, with_dropped_weights
 
 _TRANSFORMED = "torch.func transforms and forward-mode derivatives are followed through the reference alone"
-_EAGER_TYPES = (Tensor, torch.nn.Parameter)
 
 
 def run(call: Call, *, backend: str = "auto") -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -126,7 +125,7 @@ def _with_dropped_weights(call: Call, compiling: bool) -> Call:
 
 def _through_operators(call: Call) -> bool:
     """Whether a compiler or trace must see a single operator."""
-    if not all(type(tensor) in _EAGER_TYPES for tensor in call.tensors):
+    if not all(type(tensor) in PLAIN_TYPES for tensor in call.tensors):
         return True
     return is_traced() and not _transformed(call)
 

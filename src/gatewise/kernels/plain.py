@@ -1,8 +1,12 @@
 """Checks tensors before the engine reads their memory: converts them to plain strided memory, or raises."""
 
 from torch import Tensor, strided
+from torch.nn import Parameter
 
 from gatewise.kernels.call import Call
+
+PLAIN_TYPES = (Tensor, Parameter)
+"""Tensors of other types see the operators that are applied to them."""
 
 
 def is_plain(tensor: Tensor) -> bool:

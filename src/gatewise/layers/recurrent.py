@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from gatewise.kernels import Choice, backend_for
 from gatewise.kernels.masks import Masks
+from gatewise.kernels.plain import PLAIN_TYPES
 from gatewise.layers.fast_path import plain_inputs, plain_step
 from gatewise.layers.keywords import unknown_keyword, with_known_keywords
 from gatewise.layers.masking import Compaction
@@ -26,7 +27,6 @@ _ONE_MASK = (
     "{}: in training {} drops the same units or weights at all steps of a sequence, and a step does not know them; "
     "run the sequence by forward, or by stream, which keeps its masks (those of units), or call layer.eval()"
 )
-_PLAIN_TYPES = (Tensor, torch.nn.Parameter)  # others may not be transposed like a padded batch
 _NO_STEPS = "{}: this layer reads from the end (bidirectional or reverse) and cannot run step by step"
 ARGUMENTS = ("input", "hx", "lengths", "reset", "mask", "enforce_sorted")
 """Of `Recurrent.forward`."""
@@ -184,7 +184,8 @@ class Recurrent(Running):
         reset: Tensor | None,
     ) -> Inputs | None:
         """The arguments of a batched call that need no validation; see `fast_path`."""
-        if not isinstance(input, Tensor) or type(input) not in _PLAIN_TYPES or input.dim() != 3:
+        # Others may not be transposed like a padded batch.
+        if not isinstance(input, Tensor) or type(input) not in PLAIN_TYPES or input.dim() != 3:
             return None
         if not self.batch_first:
             return plain_inputs(self, input, hx, lengths, reset)

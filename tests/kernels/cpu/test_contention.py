@@ -82,7 +82,7 @@ def test_the_variable_is_a_number_of_threads(text: str, monkeypatch: pytest.Monk
     parallelism._requested.cache_clear()
     monkeypatch.setenv("GATEWISE_THREADS", text)
     with pytest.raises(ValueError, match=f"GATEWISE_THREADS: expected a number of threads, 1 or more, got '{text}'"):
-        parallelism.partitions()
+        parallelism.team()
 
 
 def test_the_variable_fixes_the_partition_whatever_number_torch_has():

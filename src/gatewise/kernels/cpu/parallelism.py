@@ -24,27 +24,18 @@ def forked() -> bool:
     return _forked
 
 
-def partitions() -> int:
-    """Number of threads that the work of a call is divided among, which determines the bits of its results.
-
-    ``GATEWISE_THREADS`` as it was at the first call, or torch's number of threads.
-
-    Raises:
-        ValueError: when the variable is not a positive number.
-    """
-    return _requested() or torch.get_num_threads()
-
-
 def threads() -> int:
-    """Threads to use: `partitions`, but no more than torch has, or than the process may run at once."""
+    """Threads to use: no more than a call is divided among, than torch has, or than the process may run at once."""
     return team()[1]
 
 
 def team() -> tuple[int, int]:
-    """`partitions` and `threads`, asked at every call.
+    """The number of threads that the work of a call is divided among, which determines its bits, and `threads`.
+
+    The first is ``GATEWISE_THREADS`` as it was at the first call, or torch's number of threads. Asked at every call.
 
     Raises:
-        ValueError: as `partitions`.
+        ValueError: when the variable is not a positive number.
     """
     own = torch.get_num_threads()
     slices = _requested() or own

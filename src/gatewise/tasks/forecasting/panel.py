@@ -89,7 +89,7 @@ class Panel:
         return Scale(self.array_at("level", positions), self.array_at("scale", positions))
 
     def references(self, positions: Tensor) -> Tensor:
-        """What is near at hand for the steps to come after positions, (N, 2) or (N, 2 + K)."""
+        """The last values before the steps that follow positions, (N, 2) or (N, 2 + K)."""
         return references(self._lagged(positions), self.scale_at(positions), self.preprocessing.season)
 
     def series_at(self, positions: Tensor) -> Tensor:

@@ -128,7 +128,7 @@ def lags(horizon: int, season: int) -> list[int]:
 
 
 def references(lagged: Tensor, scale: Scale, season: int) -> Tensor:
-    """What is near at hand for the steps to come, scaled.
+    """The last values before the steps to come, scaled.
 
     Args:
         lagged: (N, 2 + K) float64, the values at `lags`, NaN where there was nothing yet.
