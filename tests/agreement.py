@@ -262,7 +262,7 @@ def operators_only() -> Iterator[None]:
     """Send eager calls through the operators too, as a compiled or exported program does."""
     with (
         mock.patch.object(recurrent, "plain_inputs", return_value=None),
-        mock.patch.object(execute, "_EAGER_TYPES", ()),
+        mock.patch.object(execute, "PLAIN_TYPES", ()),
         mock.patch.object(execute.operators, "recurrent", wraps=execute.operators.recurrent) as operator,
     ):
         yield
